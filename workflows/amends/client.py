@@ -22,7 +22,7 @@ from workflows.amends.history import (
     Status,
     saga_histories,
 )
-from workflows.amends.ids import new_id, require_workflow_id
+from workflows.amends.ids import name_and_version, new_id, require_workflow_id
 from workflows.amends.ports.conflicts import TerminatedAction as TerminatedAction
 from workflows.amends.ports.conflicts import nobody_waits, not_stuck, not_terminated, nothing_to_cancel, past_pivot
 from workflows.amends.ports.event_store import (
@@ -107,8 +107,7 @@ class SagaClient:
 
     def child_start_request(self, saga_type: str, given: JsonValue, id: str, cause: Cause) -> StartRequest:
         """A saga of a type, `name:version`, to be started by the one whose `cause` this is."""
-        name, _, version = saga_type.partition(":")
-        saga = self.sagas[name, int(version)]
+        saga = self.sagas[name_and_version(saga_type)]
         request = load(given, saga.definition.input)
         return start_request(saga, request, given, id, cause, self._now(), cause.workflow_id)
 

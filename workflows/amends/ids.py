@@ -60,3 +60,9 @@ def require_workflow_id(id: str, field: str) -> None:
 def derived_id(*parts: object) -> UUID:
     """The same UUID for the same parts, always."""
     return uuid5(_NAMESPACE, "\x1f".join(map(str, parts)))
+
+
+def name_and_version(saga_type: str) -> tuple[str, int]:
+    """The name and the version of a saga's type, such as `place-order:2`."""
+    name, _, version = saga_type.rpartition(":")
+    return name, int(version)

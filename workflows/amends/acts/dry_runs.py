@@ -89,7 +89,7 @@ class DryRuns:
             return _known(recording, act, "no-code", f"It goes on where there is code for {here}: there is none here.")
         if recording.replay.blocks >= BLOCKS:
             return _known(recording, act, "unknown", "Its code blocked an event loop, and is not tried out.")
-        is_run = recording.status in ("queued", "running", "compensating") and not recording.replay.provider
+        is_run = recording.status in ("queued", "running", "compensating") and not recording.replay.is_held
         return await self._replayed(_after(recording, act, standing, event), saga, act, is_run)
 
     async def _replayed(self, recording: Recording, saga: Saga[Any, Any], act: SagaAct, is_run: bool) -> DryRun:
@@ -130,7 +130,7 @@ def _after(recording: Recording, act: SagaAct, standing: StatusDetails, event: N
     replay, status = with_events(recording.replay, [event]), recording.status
     if act.name not in ("cancel", "signal"):
         replay, status = _going(replay, going_status(standing))
-    elif act.name == "cancel" and not standing.is_compensating and (status in ("waiting", "stuck") or replay.provider):
+    elif act.name == "cancel" and not standing.is_compensating and (status in ("waiting", "stuck") or replay.is_held):
         replay, status = _going(replay, "running")
     return replace(recording, replay=replay, status=status)
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from workflows.amends.causes.normalised_error import PROVIDER_DOWN, normalised, normalised_problem, problem_type
 from workflows.amends.history import Problem, SagaIncompatible, SagaStuck, SagaTerminated, Status
+from workflows.amends.ids import name_and_version
 
 CauseKind = Literal["stuck", "stranded", "abandoned", "provider", "brake", "compensating", "read-model"]
 """What became of those that have the cause: they are stuck, stranded or abandoned, wait for a provider or at a brake,
@@ -41,7 +42,7 @@ class FailureCause:
 
 def suspension_cause(saga_type: str, told: SagaStuck | SagaIncompatible | SagaTerminated) -> FailureCause:
     """The cause of a suspension that an operator has to end, by the event that tells of it."""
-    name, version = _name_and_version(saga_type)
+    name, version = name_and_version(saga_type)
     if isinstance(told, SagaIncompatible):
         return FailureCause("stranded", name, version, None, None, normalised(told.reason))
     if isinstance(told, SagaTerminated):
@@ -54,17 +55,17 @@ def suspension_cause(saga_type: str, told: SagaStuck | SagaIncompatible | SagaTe
 
 def waiting_cause(saga_type: str, step: str, provider: str) -> FailureCause:
     """The cause of a wait of a step, or of a compensation, for a provider that is down."""
-    return FailureCause("provider", *_name_and_version(saga_type), step, provider)
+    return FailureCause("provider", *name_and_version(saga_type), step, provider)
 
 
 def braked_cause(saga_type: str, step: str, brake: str) -> FailureCause:
     """The cause of a wait of a step, or of a compensation, at a brake."""
-    return FailureCause("brake", *_name_and_version(saga_type), step, None, brake)
+    return FailureCause("brake", *name_and_version(saga_type), step, None, brake)
 
 
 def compensation_cause(saga_type: str, problem: Problem) -> FailureCause:
     """The cause of a compensation: the type of what went wrong, for its text may hold personal values."""
-    return FailureCause("compensating", *_name_and_version(saga_type), None, None, problem_type(problem))
+    return FailureCause("compensating", *name_and_version(saga_type), None, None, problem_type(problem))
 
 
 def default_cause(name: str, version: int, status: Status, provider: str | None) -> FailureCause | None:
@@ -77,8 +78,3 @@ def default_cause(name: str, version: int, status: Status, provider: str | None)
 def held_start_cause(name: str, version: int, brake: str) -> FailureCause:
     """The cause of a saga that a brake held when it was started, or before it had begun."""
     return FailureCause("brake", name, version, None, None, brake)
-
-
-def _name_and_version(saga_type: str) -> tuple[str, int]:
-    name, _, version = saga_type.rpartition(":")
-    return name, int(version)

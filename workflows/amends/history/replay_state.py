@@ -131,6 +131,11 @@ class ReplayState:
     provider: str | None = None
     """The provider that the saga's row says it waits for, until the next status says otherwise."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it says that the saga waits for a provider, or at a brake, and that nobody runs it then."""
+        return self.provider is not None or any(wait.brake for wait in self.provider_waits.values())
+
 
 class AppliesToReplay(Protocol):
     """An event that says what the next execution must know of it."""

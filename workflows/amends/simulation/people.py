@@ -8,8 +8,7 @@ from typing import Any, Final, TypeVar
 
 from domain.amends.errors import DefinitionError
 from domain.amends.event import Cause
-from workflows.amends.brakes.brake import Brake, BrakeScope, WhenStarted
-from workflows.amends.brakes.events import BrakeLifted, BrakeSet, brake_stream
+from workflows.amends.brakes.brake import BrakeScope, WhenStarted
 from workflows.amends.executor.execution_log import ProcessContext
 from workflows.amends.history import (
     CancelRequested,
@@ -80,17 +79,13 @@ class People:
 
     def hold(self, scope: BrakeScope, compensations: bool = False, starts: WhenStarted = "queue") -> str:
         """Set a brake as an operator would; what it holds waits until `lift`. Returns its id."""
-        id = f"b-{len(self.store.brake_rows) + 1}"
-        brake = Brake(id, scope, starts, compensations, "simulated", "operator", self._now)
-        event = new_amends_event(brake_stream(id), BrakeSet(id, scope, starts, compensations, "simulated"), Cause())
-        at_once(self.store.set_brake(brake, event, None))
+        id = self.store.hold(scope, starts, compensations)
         self._process.brakes.brakes = tuple(self.store.brakes_in_force())
         return id
 
     def lift(self, brake: str) -> None:
         """Lift a brake; `run` then goes on with what waited at it."""
-        event = new_amends_event(brake_stream(brake), BrakeLifted(brake, "simulated"), Cause())
-        at_once(self.store.lift_brake(brake, "operator", "simulated", event))
+        self.store.lift(brake)
         self._process.brakes.brakes = tuple(self.store.brakes_in_force())
         at_once(self.store.release_held(len(self.store.rows)))
 

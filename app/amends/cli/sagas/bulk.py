@@ -18,7 +18,7 @@ from app.amends.cli.sagas.listing import (
     StatusName,
     Step,
     Time,
-    parse_instant_option,
+    filters_of,
 )
 from app.amends.output.bulk_lines import bulk_act_lines, bulk_dry_run_lines, bulk_list_lines
 from app.amends.output.terminal import print_json, print_line
@@ -46,6 +46,7 @@ def _acts(incomplete: str) -> list[str]:
 
 @bulk.command("run")
 def run_bulk_act(
+    given: typer.Context,
     act: Annotated[str, typer.Argument(help=f"One of {', '.join(get_args(Act))}.", autocompletion=_acts)],
     name: Name = None,
     version: int | None = None,
@@ -79,26 +80,11 @@ def run_bulk_act(
 
     def request(by: str) -> BulkRequest:
         from app.amends.bulk.request import BulkRequest
-        from app.amends.store.sagas.filters import SagaFilters
         from workflows.amends.acts.saga_act import SagaAct
 
-        filters = SagaFilters(
-            name=name,
-            version=version,
-            status=status,
-            reference=reference,
-            step=step,
-            error=error,
-            actor=actor,
-            cause=cause,
-            started_after=parse_instant_option(started_after, "started_after"),
-            started_before=parse_instant_option(started_before, "started_before"),
-            correlation_id=correlation_id,
-            parent=parent,
-        )
         known: dict[str, BulkActName] = {each: each for each in get_args(Act)}
-        given = [None if each is None else parse_json_argument(each) for each in (result, payload)]
-        return BulkRequest(filters, SagaAct(known[act], reason or "", given[0], signal, given[1]), by)
+        came_to, said = (None if each is None else parse_json_argument(each) for each in (result, payload))
+        return BulkRequest(filters_of(given), SagaAct(known[act], reason or "", came_to, signal, said), by)
 
     async def run(context: CommandContext) -> None:
         if dry_run:

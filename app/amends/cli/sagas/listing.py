@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,6 +31,7 @@ Time = Annotated[str | None, typer.Option(metavar="TIME", help="Such as 2026-01-
 
 
 def list_workflows(
+    given: typer.Context,
     name: Name = None,
     version: int | None = None,
     status: StatusName = None,
@@ -48,29 +50,11 @@ def list_workflows(
 ) -> None:
     """List sagas that match all of these, newest first."""
 
-    def filters() -> SagaFilters:
-        from app.amends.store.sagas.filters import SagaFilters
-
-        return SagaFilters(
-            name=name,
-            version=version,
-            status=status,
-            reference=reference,
-            step=step,
-            error=error,
-            actor=actor,
-            cause=cause,
-            started_after=parse_instant_option(started_after, "started_after"),
-            started_before=parse_instant_option(started_before, "started_before"),
-            correlation_id=correlation_id,
-            parent=parent,
-        )
-
     async def look(context: CommandContext) -> None:
         if count:
-            await _print_count(context, filters(), as_json)
+            await _print_count(context, filters_of(given), as_json)
         else:
-            await _print_list(context, filters(), limit, as_json)
+            await _print_list(context, filters_of(given), limit, as_json)
 
     run_on_database(look)
 
@@ -109,6 +93,16 @@ async def _print_list(context: CommandContext, filters: SagaFilters, limit: int,
         print_line(line)
     if late := long_queued(await queued_starts(context.reader)):
         print_error_line(f"{late}. ./run amends doctor says more.")
+
+
+def filters_of(given: typer.Context) -> SagaFilters:
+    """The filters that a command was given as its options: each is an option of its name. Raises Invalid."""
+    from app.amends.store.sagas.filters import SagaFilters
+
+    options = {each.name: given.params[each.name] for each in fields(SagaFilters)}
+    for each in ("started_after", "started_before"):
+        options[each] = parse_instant_option(options[each], each)
+    return SagaFilters(**options)
 
 
 def parse_instant_option(given: str | None, option: str) -> datetime | None:

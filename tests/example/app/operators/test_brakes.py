@@ -116,6 +116,9 @@ def test_a_cancel_goes_through_and_compensations_only_wait_if_asked(url: URL, se
     for id in ("o-1", "o-2"):
         server.place_order(id)
     wait_for(lambda: waiting(server) == 2, "both wait")
+    tried = server.post("/workflows/o-1/cancel?dry_run=true", {"reason": "called"}).json()
+    assert [each["compensation"] for each in tried["next"]] == ["release_stock", "cancel_order"]
+    assert "at this moment" not in tried["until"], "nobody runs it at a brake"
     server.post("/workflows/o-1/cancel", {"reason": "called"})
     assert server.saga_when_back("o-1")["status"] == "compensated"
     whole = set_brake(server, {"name": "place-order"}, compensations=True)

@@ -9,6 +9,7 @@ from workflows.amends.brakes.brake import BrakePoint
 from workflows.amends.call import seconds
 from workflows.amends.engine.steps.attempts import BlockedByBrake, BlockedByOutage
 from workflows.amends.history.replay_state import ProviderWait
+from workflows.amends.ids import name_and_version
 from workflows.amends.ports.execution_log import ExecutionLog
 
 
@@ -30,8 +31,7 @@ def brake_wait(
 
 def brake_point(saga_type: str, step: str, compensation: str | None = None) -> BrakePoint:
     """Where a brake may hold a step of a saga `name:version`, or a compensation of it."""
-    name, _, version = saga_type.rpartition(":")
-    return BrakePoint(name, int(version), step, compensation)
+    return BrakePoint(*name_and_version(saga_type), step, compensation)
 
 
 def wait_fields(down: BlockedByOutage, wait: ProviderWait, until: datetime) -> dict[str, Any]:

@@ -8,13 +8,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
-from domain.amends.event import Cause
-from workflows.amends.brakes.brake import Brake
-from workflows.amends.brakes.events import BrakeLifted, BrakeSet, brake_stream
 from workflows.amends.engine.history_writer import TURN_BACK
 from workflows.amends.executor.engine import Options
 from workflows.amends.history import FINISHED
-from workflows.amends.ports.event_store import new_amends_event
 from workflows.amends.saga import Saga
 from workflows.amends.simulation.cluster.clients import Action, CancelAction, Clients, DbosToolAction
 from workflows.amends.simulation.cluster.faults import (
@@ -32,7 +28,7 @@ from workflows.amends.simulation.cluster.server.gateway import simulated_gateway
 from workflows.amends.simulation.cluster.server.server import Server
 from workflows.amends.simulation.cluster.server.store import EPOCH, ClusterStore
 from workflows.amends.simulation.cluster.server.watch import CommitWatch
-from workflows.amends.simulation.cluster.virtual_time import Timeline, VirtualLoop, run_at_once
+from workflows.amends.simulation.cluster.virtual_time import Timeline, VirtualLoop
 
 LONG_SECONDS: Final = 30.0
 """A time that is longer is skipped if all sagas wait for it."""
@@ -205,18 +201,14 @@ class Cluster:
 
     def _hold(self, fault: BrakeHold) -> None:
         """An operator sets a brake in the store, and lifts it again."""
-        id = f"b-{len(self.store.brake_rows) + 1}"
-        brake = Brake(id, fault.scope, fault.starts, fault.compensations, "held", "operator", self.store.clock.now)
-        told = BrakeSet(id, fault.scope, fault.starts, fault.compensations, "held")
-        run_at_once(self.store.set_brake(brake, new_amends_event(brake_stream(id), told, Cause()), None))
+        id = self.store.hold(fault.scope, fault.starts, fault.compensations)
         self.timeline.after(fault.seconds, self._lift, id)
 
     def _lift(self, id: str) -> None:
         if not self.store.is_in_force(id):
             return
         self.watch.note(f"brake {id} is lifted")
-        told = new_amends_event(brake_stream(id), BrakeLifted(id, "over"), Cause())
-        run_at_once(self.store.lift_brake(id, "operator", "over", told))
+        self.store.lift(id)
 
     def _keep_copy(self) -> None:
         """Keep what the store has now."""

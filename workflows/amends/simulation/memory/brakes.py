@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain.amends.errors import NotFound
-from workflows.amends.brakes.brake import Brake
+from domain.amends.event import Cause
+from workflows.amends.brakes.brake import Brake, BrakeScope, WhenStarted
+from workflows.amends.brakes.events import BrakeLifted, BrakeSet, brake_stream
 from workflows.amends.causes.failure_cause import held_start_cause
+from workflows.amends.ids import name_and_version
 from workflows.amends.ports.brakes import BrakeLift
-from workflows.amends.ports.event_store import FeedCursor, NewEvent, RepeatedRequest, StoredAnswer
+from workflows.amends.ports.event_store import FeedCursor, NewEvent, RepeatedRequest, StoredAnswer, new_amends_event
 from workflows.amends.ports.saga_store import BrakeReport
 from workflows.amends.simulation.memory.rows import QUEUE, MemorySagaRow
 from workflows.amends.simulation.memory.tables import MemoryTables
@@ -25,6 +28,9 @@ class MemoryBrakes(MemoryTables):
     async def set_brake(
         self, brake: Brake, event: NewEvent, answer: StoredAnswer | None
     ) -> FeedCursor | RepeatedRequest:
+        return self._set(brake, event, answer)
+
+    def _set(self, brake: Brake, event: NewEvent, answer: StoredAnswer | None) -> FeedCursor | RepeatedRequest:
         known = self.events.event_by_id(event.id)
         if before := self.events.earlier_answer(answer) or (known and known.cursor):
             return before
@@ -33,7 +39,18 @@ class MemoryBrakes(MemoryTables):
         self.events.keep_answer(answer, cursor)
         return cursor
 
+    def hold(self, scope: BrakeScope, starts: WhenStarted = "queue", compensations: bool = False) -> str:
+        """Set a brake at once, as an operator of a simulation does; returns its id."""
+        id = f"b-{len(self.brake_rows) + 1}"
+        told = BrakeSet(id, scope, starts, compensations, "simulated")
+        brake = Brake(id, scope, starts, compensations, "simulated", "operator", self.clock.now)
+        self._set(brake, new_amends_event(brake_stream(id), told, Cause()), None)
+        return id
+
     async def lift_brake(self, id: str, by: str, reason: str, event: NewEvent) -> bool:
+        return self._lift(id, by, reason, event)
+
+    def _lift(self, id: str, by: str, reason: str, event: NewEvent) -> bool:
         if self.events.event_by_id(event.id):
             return True
         if id not in self.brake_rows:
@@ -44,12 +61,18 @@ class MemoryBrakes(MemoryTables):
         self.events.insert([event])
         return True
 
+    def lift(self, id: str) -> None:
+        """Lift a brake at once, as an operator of a simulation does."""
+        self._lift(
+            id, "operator", "simulated", new_amends_event(brake_stream(id), BrakeLifted(id, "simulated"), Cause())
+        )
+
     async def lift_of(self, id: str) -> BrakeLift | None:
         return self.lifted.get(id)
 
     async def knows_sagas(self, name: str | None, version: int | None) -> bool:
         living = [each for executor in self.executors.values() if not executor.ended_at for each in executor.saga_types]
-        known = {(row.name, row.version) for row in self.rows.values()} | {_name_and_version(each) for each in living}
+        known = {(row.name, row.version) for row in self.rows.values()} | {name_and_version(each) for each in living}
         return any(name in (None, of) and version in (None, number) for of, number in known)
 
     async def brakes(self) -> BrakeReport:
@@ -76,7 +99,7 @@ class MemoryBrakes(MemoryTables):
         """Take sagas out of the queue that have not begun and that a brake holds; returns the types of which that is
         so."""
         now = self.clock.now
-        by_type = {each: self.start_brake(*_name_and_version(each)) for each in saga_types}
+        by_type = {each: self.start_brake(*name_and_version(each)) for each in saga_types}
         queued = [row for row in self.rows.values() if _is_queued(row) and by_type.get(row.saga_type)]
         first = sorted((row for row in queued if not must_begin(row, now)), key=lambda row: row.workflow.created_at)
         for row in first[:MOST_HELD]:
@@ -96,8 +119,3 @@ def must_begin(row: MemorySagaRow, now: datetime) -> bool:
 
 def _is_queued(row: MemorySagaRow) -> bool:
     return row.status == "queued" and row.is_queued and row.workflow.queue == QUEUE
-
-
-def _name_and_version(saga_type: str) -> tuple[str, int]:
-    name, _, version = saga_type.rpartition(":")
-    return name, int(version)

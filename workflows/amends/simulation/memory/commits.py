@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from domain.amends.event import Cause, event_type
+from workflows.amends.brakes.brake import Brake
 from workflows.amends.causes.failure_cause import held_start_cause
 from workflows.amends.history import FINISHED, SagaCompleted, SignalReceived, saga_histories
 from workflows.amends.history.events.children import child_ended_signal, child_undone_signal
@@ -79,9 +80,13 @@ class MemoryCommits(MemoryTables):
             if owner is not None and start.executor is not None:
                 row.begin_execution(start.executor, now)
             return StartOutcome.STARTED
-        row.brake, row.brake_since, row.start_brake, row.due_at = brake.id, now, brake.id, deadline
-        row.set_cause(self.keep_cause(held_start_cause(row.name, row.version, brake.id)))
+        self._hold_start(row, brake)
         return StartOutcome.HELD
+
+    def _hold_start(self, row: MemorySagaRow, brake: Brake) -> None:
+        row.brake, row.brake_since, row.start_brake = brake.id, row.started_at, brake.id
+        row.due_at = row.deadline_at
+        row.set_cause(self.keep_cause(held_start_cause(row.name, row.version, brake.id)))
 
     def _known(self, start: StartRequest, workflow: WorkflowRow) -> StartOutcome:
         row = self.rows.get(start.id)
